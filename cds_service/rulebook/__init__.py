@@ -1,0 +1,1 @@
+"""The rulebook: rules/ on disk, read once at start into typed, checked, immutable objects."""
