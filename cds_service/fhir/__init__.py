@@ -1,0 +1,1 @@
+"""FHIR R4: resources decoded with isolation, prefetch completed, facts read."""
