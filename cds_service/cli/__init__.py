@@ -1,0 +1,1 @@
+"""The command line `cds-service`: one small file per command group, registered in main.py."""

@@ -1,0 +1,1 @@
+"""Pages and endpoints for people who try the service out: the sandbox EHR."""

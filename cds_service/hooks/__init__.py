@@ -1,0 +1,1 @@
+"""CDS Hooks: requests, responses, discovery and cards."""
