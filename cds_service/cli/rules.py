@@ -146,9 +146,8 @@ def traceability(
 ) -> None:
     """Write docs/traceability.md: from each founding statement to rules, grades, cards, cases and sources."""
     rulebook = load_rulebook(rules_dir)
-    docs = rules_dir.parent / "docs"
-    docs.mkdir(exist_ok=True)
-    _write({docs / "traceability.md": traceability_page(rulebook)}, only_check=only_check, command="traceability")
+    page = rules_dir.parent / "docs" / "traceability.md"
+    _write({page: traceability_page(rulebook)}, only_check=only_check, command="traceability")
 
 
 @group.command()
@@ -222,6 +221,7 @@ def _write(texts: dict[Path, str], *, only_check: bool, command: str) -> None:
         if only_check:
             _complain(f"{path.as_posix()} is stale: cds-service rules {command} renews it.")
         else:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(texts[path], encoding="utf-8")
             typer.echo(f"Wrote {path.as_posix()}")
     if stale and only_check:

@@ -16,6 +16,7 @@ from cds_service.decision.assess import CompiledRule
 from cds_service.decision.chart import Chart
 from cds_service.decision.codes import ValueSet
 from cds_service.decision.rule import ConditionsFact, Rule
+from cds_service.errors import RulebookInvalid
 from cds_service.rulebook.cases import Case, chart_of, differences, read_cases
 from cds_service.rulebook.files import read_model, read_yaml
 from cds_service.rulebook.load import RuleVersion
@@ -102,9 +103,12 @@ class Explained(BaseModel):
 
 
 def tally(version: RuleVersion) -> Tally:
-    """Run the cases of a rule against each of its mutants."""
+    """Run the cases of a rule against each of its mutants. Raises RulebookInvalid if one fails on the rule itself."""
     data, _ = read_yaml(version.folder / "rule.yaml")
     charts = [(case, chart_of(case)) for case in read_cases(version).cases]
+    if _killed(Mutant("unchanged", version.rule), version.sets, charts):
+        problem = "a case fails on the rule itself and would count every change as noticed: see cds-service rules test"
+        raise RulebookInvalid(problem, file=(version.folder / "cases.yaml").as_posix())
     explained = _explained(version.folder / "mutants.yaml")
     fates = {mutant.id: _killed(mutant, version.sets, charts) for mutant in mutants(data, version.sets)}
     alive = [name for name, killed in fates.items() if not killed]

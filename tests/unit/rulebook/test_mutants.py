@@ -58,6 +58,12 @@ def test_a_rule_whose_cases_tell_nothing_apart_has_survivors_only(book: Book) ->
     assert (found.killed, len(found.survivors)) == (0, 15)
 
 
+def test_cases_that_fail_on_the_rule_itself_are_refused_and_kill_nothing(book: Book) -> None:
+    book.write(CASES, book.read(CASES) + RESOLVED.replace("grade: minor", "grade: disease"))
+    with pytest.raises(RulebookInvalid, match="fails on the rule itself"):
+        tally(heart(book))
+
+
 def test_a_survivor_that_is_explained_is_counted_apart(book: Book) -> None:
     book.write(EXPLAINED, f"survivors:\n  {SURVIVORS[0]}: {WHY}\n  {SURVIVORS[1]}: {WHY}\n")
     found = tally(heart(book))
