@@ -54,10 +54,15 @@ _KNOWN_SYSTEMS = frozenset(SYSTEMS.values())
 class KetamineOrder(msgspec.Struct, frozen=True):
     """A draft order recognised as ketamine or esketamine; `form` is None when it cannot be told, and `missing` why."""
 
-    id: str
+    record: Record
     drug: str
     form: Form | None
     missing: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the order's resource, as the request's `selections` name it."""
+        return self.record.id
 
 
 def ketamine_orders(facts: PatientFacts, codes: Codes, routes: Codes) -> tuple[KetamineOrder, ...]:
@@ -91,7 +96,7 @@ def _coded(order: Quarantined) -> bool:
 
 def _unread(order: Quarantined, codes: Codes) -> KetamineOrder | None:
     drug = drug_of(order.codes, None, codes)
-    return KetamineOrder(order.record.id, drug, None, "order could not be read") if drug else None
+    return KetamineOrder(order.record, drug, None, "order could not be read") if drug else None
 
 
 def _recognise(order: DraftOrder, codes: Codes, routes: Codes) -> KetamineOrder | None:
@@ -100,9 +105,9 @@ def _recognise(order: DraftOrder, codes: Codes, routes: Codes) -> KetamineOrder 
         return None
     route = _route(order, routes)
     if route is None:
-        return KetamineOrder(order.record.id, drug, None, "route not recorded")
+        return KetamineOrder(order.record, drug, None, "route not recorded")
     form = _FORMS.get((drug, route))
-    return KetamineOrder(order.record.id, drug, form, None if form else f"{drug} by the {route} route is no known form")
+    return KetamineOrder(order.record, drug, form, None if form else f"{drug} by the {route} route is no known form")
 
 
 def drug_of(codings: tuple[Coding, ...], text: str | None, codes: Codes) -> str | None:
@@ -139,11 +144,9 @@ def orders_reader(spec: OrdersFact, sets: Mapping[str, ValueSet]) -> Reader:
     routes = sets[spec.routes.set].select(spec.routes)
 
     def reader(chart: Chart) -> Found:
-        drafts = [one.record for one in chart.facts.orders] + [one.record for one in chart.facts.quarantined]
-        records = {record.id: record for record in drafts}
         matches = tuple(
             Match(
-                record=records[order.id],
+                record=order.record,
                 display=order.form or order.drug,
                 code="",
                 when=None,

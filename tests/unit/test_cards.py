@@ -7,6 +7,7 @@ import pytest
 
 from cds_service.decision.assess import Assessment, Clause
 from cds_service.decision.evidence import Course, Evidence
+from cds_service.decision.facts import Record
 from cds_service.decision.orders import KetamineOrder
 from cds_service.decision.outcome import MET, NOT_MET, UNKNOWN, Outcome
 from cds_service.decision.rule import Rule
@@ -396,9 +397,9 @@ def test_fewer_trials_are_a_warning_at_signature_only_with_medications_read_and_
 
 # --- Label status -----------------------------------------------------------------------------------------------------
 
-ESKETAMINE = KetamineOrder("o1", "esketamine", "esketamine-nasal")
-KETAMINE = KetamineOrder("o2", "ketamine", "ketamine-im")
-ROUTELESS = KetamineOrder("o3", "ketamine", None, "route not recorded")
+ESKETAMINE = KetamineOrder(Record("MedicationRequest", "o1"), "esketamine", "esketamine-nasal")
+KETAMINE = KetamineOrder(Record("MedicationRequest", "o2"), "ketamine", "ketamine-im")
+ROUTELESS = KetamineOrder(Record("MedicationRequest", "o3"), "ketamine", None, "route not recorded")
 
 
 @pytest.mark.parametrize("jurisdiction", ["US", "EU", "UK"])
@@ -426,7 +427,7 @@ def test_the_label_status_is_that_of_form_and_record(order: KetamineOrder, more:
 
 
 def test_orders_of_one_form_share_a_line() -> None:
-    again = KetamineOrder("o9", "ketamine", "ketamine-iv")
+    again = KetamineOrder(Record("MedicationRequest", "o9"), "ketamine", "ketamine-iv")
     assert len(label_status(situation(orders=(KETAMINE, again, ESKETAMINE)))) == 2
 
 
@@ -617,7 +618,7 @@ def form_card(form: str, *, asked: bool = True, outcome: Outcome = MET, weight: 
     rule = replace(made, rule=made.rule.model_copy(update={"grades": grades}))
     clause = Clause("recent-weight", outcome, evidence=(weight,) if weight else ())
     one = assessment("order-form", grade="ketamine-iv", indicator="info", clauses=(clause,))
-    order = KetamineOrder("o1", "ketamine", form)  # type: ignore[arg-type]
+    order = KetamineOrder(Record("MedicationRequest", "o1"), "ketamine", form)  # type: ignore[arg-type]
     card, _ = cards_of((rule, one), where=situation(orders=(order,), dose_arithmetic=asked))
     return card.detail or ""
 

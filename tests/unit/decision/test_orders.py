@@ -163,3 +163,9 @@ def test_an_order_whose_drug_could_not_be_read_may_be_ours() -> None:
     drafts = (referring, order(unread=True, status="stopped"), order())
     patient = PatientFacts(facts().patient, orders=drafts, quarantined=aside)
     assert [one.id for one in unread_orders(patient)] == ["o1", "uncoded", "local"]
+
+
+def test_a_resource_set_aside_with_the_id_of_an_order_is_not_shown_as_the_order() -> None:
+    aside = Quarantined(Record("Condition", "o1"), "clinicalStatus: not a status")
+    (match,) = found(order("rxnorm|6130", route_text="iv"), quarantined=(aside,)).matches
+    assert match.record.reference == "MedicationRequest/o1"
