@@ -104,9 +104,11 @@ def _value(criterion: ValueCriterion) -> Question:
 
 
 def _in_upper_limits(found: Found) -> Found:
-    """Values as multiples of the laboratory's own upper limit; a value that has none is left out."""
-    matches = tuple(_in_upper_limit(match) for match in found.matches if match.number is None or match.upper_limit)
-    return Found(matches, found.gaps, found.values)
+    """Values as multiples of the laboratory's own upper limit; one without is left out, and is a gap if it is last."""
+    judged = [match for match in found.matches if match.number is None or match.upper_limit]
+    last_is_open = found.matches[-1:] != tuple(judged[-1:])
+    gaps = found.gaps + (("the last value comes without the laboratory's upper limit",) if last_is_open else ())
+    return Found(tuple(_in_upper_limit(match) for match in judged), gaps, found.values)
 
 
 def _in_upper_limit(match: Match) -> Match:
@@ -158,8 +160,8 @@ def _beyond(match: Match, bound: Decimal, *, strict: bool, below: bool) -> Outco
 
 
 def _may_be_later(match: Match, last: Match, bound: Decimal, strict: bool, below: bool) -> bool:
-    """Whether a value whose date is vague may be later than the last one, and beyond the bound."""
-    if match is last or match.when is None or last.when is None or match.when.end < last.when.start:
+    """Whether a value whose date is vague or missing may be later than the last one, and beyond the bound."""
+    if match is last or (match.when and last.when and match.when.end < last.when.start):
         return False
     return _beyond(match, bound, strict=strict, below=below) is not NOT_MET
 

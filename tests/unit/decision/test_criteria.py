@@ -161,6 +161,8 @@ def test_the_latest_score_is_compared_with_the_bound(criterion: Any, value: Any,
         (2, span("2026-10"), NOT_MET),
         (9, span("2026-09"), NOT_MET),
         (None, span("2026-10"), UNKNOWN),
+        (9, None, UNKNOWN),
+        (2, None, NOT_MET),
     ],
 )
 def test_a_value_that_may_be_later_than_the_last_one_leaves_not_met_open(
@@ -193,7 +195,7 @@ def test_a_value_given_as_a_range_decides_only_where_all_of_it_does(
 
 @pytest.mark.parametrize(
     ("value", "limit", "expected"),
-    [(121, "40", MET), (120, "40", NOT_MET), ("1.21", "0.4", MET), (121, None, NOT_MET), (None, None, UNKNOWN)],
+    [(121, "40", MET), (120, "40", NOT_MET), ("1.21", "0.4", MET), (121, None, UNKNOWN), (None, None, UNKNOWN)],
 )
 def test_a_laboratory_value_is_compared_with_its_own_upper_limit(
     value: Any, limit: str | None, expected: object
@@ -207,6 +209,14 @@ def test_a_value_without_an_upper_limit_hides_no_earlier_one_that_has_one() -> N
     answer = ask(ValueCriterion(value="f", more_than_upper_limits=3), *values)
     assert answer.outcome is MET
     assert [match.when for match in answer.matches] == [ago(9)]
+
+
+def test_a_last_value_without_an_upper_limit_leaves_not_met_open_and_says_why() -> None:
+    criterion = ValueCriterion(value="f", more_than_upper_limits=3)
+    within = score(30, when=ago(9), upper_limit=Decimal(40))
+    answer = ask(criterion, within, score(30))
+    assert (answer.outcome, answer.reasons) == (UNKNOWN, ("the last value comes without the laboratory's upper limit",))
+    assert ask(criterion, score(30, when=ago(9)), score(30, upper_limit=Decimal(40))).outcome is NOT_MET
 
 
 @given(st.integers(1, 400), st.integers(1, 100), st.sampled_from([None, "<", "<=", ">=", ">"]))
