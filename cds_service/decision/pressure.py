@@ -37,23 +37,30 @@ def pressure_reader(spec: BloodPressureFact, sets: Mapping[str, ValueSet], key: 
             for reading in every
             if (inside := in_window(reading.when, chart.as_of, 0, spec.within_days)) is not NOT_MET
         ]
-        matches = tuple(_as_match(reading) for reading in readings)
+        matches = tuple(_as_match(spec, reading) for reading in readings)
         gaps = observation_gaps(chart, subject, key)
         return Found(matches, gaps, _values(readings, chart.as_of), readings=tuple(readings))
 
     return reader
 
 
-def _as_match(reading: Pressure) -> Match:
+def _as_match(spec: BloodPressureFact, reading: Pressure) -> Match:
     return Match(
         record=reading.record,
         display="blood pressure",
-        code="loinc|85354-9",
+        code=_code(spec, reading),
         when=reading.when,
         certain=reading.certain,
         value=reading.text,
         note=reading.note,
     )
+
+
+def _code(spec: BloodPressureFact, reading: Pressure) -> str:
+    """The code of the value that was read, the systolic one first; the code of a panel around it varies."""
+    if reading.systolic:
+        return f"loinc|{spec.systolic}"
+    return f"loinc|{spec.diastolic}" if reading.diastolic else ""
 
 
 def _values(readings: list[Pressure], as_of: AsOf) -> dict[str, str]:

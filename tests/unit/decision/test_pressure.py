@@ -230,3 +230,10 @@ def test_a_vague_reading_that_may_be_later_and_higher_leaves_not_met_open(
     assert pressure_above(readings, "systolic", Decimal(140), strict=True)[0] is expected
     sure = (vague, pressure(150, 80, 9))
     assert pressure_above(sure, "systolic", Decimal(140), strict=True)[0] is MET
+
+
+def test_a_reading_is_cited_by_the_code_of_the_value_that_was_read() -> None:
+    single = observation("loinc|8462-4", LOW, 2, ago(9))
+    unusable = panel(quantity(150, "bar"), quantity(80, "bar"), 3, ago(20))
+    codes = {match.record.id: match.code for match in read(panel(150, 90), single, unusable).matches}
+    assert codes == {"o1": "loinc|8480-6", "o2": "loinc|8462-4", "o3": ""}
